@@ -49,9 +49,7 @@ class ActionModule(ActionBase):
         environment, release = load_platform(variables, self._templar)
 
         def helm_template(module_args: dict[str, Any]) -> dict[str, Any]:
-            return self._execute_module(
-                module_name="kubernetes.core.helm_template", module_args=module_args, task_vars=variables
-            )
+            return self._execute_module(module_name="kubernetes.core.helm_template", module_args=module_args, task_vars=variables)
 
         factory = ComponentFactory(environment, release, variables["role_path"], self._templar, helm_template)
         entries = factory.enabled(arguments["components"])
@@ -116,11 +114,7 @@ class ActionModule(ActionBase):
                 }
                 for o in changed
             ]
-        failures = [
-            f"{c.name}: {text}"
-            for c in result.components
-            for text in [*c.failures, *([c.blocked] if c.blocked else [])]
-        ]
+        failures = [f"{c.name}: {text}" for c in result.components for text in [*c.failures, *([c.blocked] if c.blocked else [])]]
         if failures:
             report |= {"failed": True, "msg": "\n".join(failures)}
         return report

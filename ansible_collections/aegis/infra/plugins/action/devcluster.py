@@ -69,9 +69,7 @@ class ActionModule(ActionBase):
 
     def _stream(self, command: list[str]) -> str:
         """Run a command, showing what it says while it works; returns its standard output."""
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-        ) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
             last: list[str] = []
             teller = threading.Thread(target=self._tell, args=(process.stderr, last))
             teller.start()
@@ -90,9 +88,7 @@ class ActionModule(ActionBase):
 def devcluster_config(environment: Environment) -> dict[str, Any]:
     """The embedded cluster's configuration: every pool at its smallest size."""
     cluster = environment.cluster
-    classes = {
-        service.storage.storage_class for service in (environment.postgresql, environment.redis, environment.kafka)
-    }
+    classes = {service.storage.storage_class for service in (environment.postgresql, environment.redis, environment.kafka)}
     config: dict[str, Any] = {
         "name": cluster.cluster_name,
         "kubernetes_version": cluster.kubernetes_version,

@@ -49,15 +49,11 @@ class ActionModule(ActionBase):
             return {"changed": False, "skipped": True, "skip_reason": "the cluster does not exist yet"}
         components: list[Component] = []
         for layer in arguments["layers"]:
-            factory = ComponentFactory(
-                environment, release, layer["role_path"], self._templar, lambda args: {"failed": True}
-            )
+            factory = ComponentFactory(environment, release, layer["role_path"], self._templar, lambda args: {"failed": True})
             entries = [entry | {"definitions": False, "chart": ""} for entry in factory.enabled(layer["components"])]
             chosen = selected_components("verify", [entry["name"] for entry in entries], variables)
             components += factory.build([entry for entry in entries if entry["name"] in chosen])
-        services = [
-            service for service in arguments["services"] if environment.sections()[service["settings"]]["enabled"]
-        ]
+        services = [service for service in arguments["services"] if environment.sections()[service["settings"]]["enabled"]]
         answers = [answer for answer in arguments["answers"] if environment.sections()[answer["settings"]]["enabled"]]
         try:
             inspection = asyncio.run(_inspect(environment, components, services))
@@ -72,9 +68,7 @@ class ActionModule(ActionBase):
         """Whether a system answers its own client, asked inside one of its pods."""
         pods = inspection.pods_of(answer["namespace"], answer["selector"])
         if not pods:
-            return Check(
-                "answers", answer["name"], "fail", f"no running pod with {answer['selector']} in {answer['namespace']}"
-            )
+            return Check("answers", answer["name"], "fail", f"no running pod with {answer['selector']} in {answer['namespace']}")
         if all(inspection.runs_nothing(pod) for pod in pods):
             return Check("answers", answer["name"], "skip", "skipped (simulated): its pods run nothing")
         result = self._execute_module(
@@ -104,16 +98,11 @@ class ActionModule(ActionBase):
         for line in check_table(checks):
             self._display.display(f"  {line}")
         json_path, xml_path = write_reports(folder, environment.platform.environment, checks)
-        rows = [
-            (s["use"], f"{s['name']}.{s['namespace']}.svc.cluster.local", ", ".join(map(str, s["ports"])))
-            for s in services
-        ]
+        rows = [(s["use"], f"{s['name']}.{s['namespace']}.svc.cluster.local", ", ".join(map(str, s["ports"]))) for s in services]
         self._display.display("")
         for line in table(("SERVICE", "ADDRESS", "PORTS"), rows):
             self._display.display(f"  {line}")
-        self._display.display(
-            f"\n  kubeconfig  {environment.cluster.kubeconfig}\n  reports     {json_path}, {xml_path.name}\n"
-        )
+        self._display.display(f"\n  kubeconfig  {environment.cluster.kubeconfig}\n  reports     {json_path}, {xml_path.name}\n")
         failed = [check for check in checks if check.failed]
         result: dict[str, Any] = {
             "changed": False,
@@ -159,9 +148,7 @@ async def _inspect(environment: Environment, components: list[Component], servic
         inspection.checks.append(cluster_checks.nodes_ready(nodes))
         inspection.checks += cluster_checks.node_pools(environment.cluster, nodes)
         inspection.checks.append(cluster_checks.namespaces(environment, await reader.every("Namespace")))
-        inspection.checks.append(
-            service_checks.definitions(await reader.every("CustomResourceDefinition.apiextensions.k8s.io"))
-        )
+        inspection.checks.append(service_checks.definitions(await reader.every("CustomResourceDefinition.apiextensions.k8s.io")))
         for component in components:
             inspection.checks += await reader.component(component)
         for service in services:
@@ -188,17 +175,14 @@ class _Reader:
     async def component(self, component: Component) -> list[Check]:
         """A check for every object of a component that has a state of its own."""
         refs = [ref_of(obj) for obj in component.objects]
-        refs = [Ref(r.api_version, r.kind, r.namespace or component.namespace, r.name) for r in refs] + list(
-            component.wait_for
-        )
+        refs = [Ref(r.api_version, r.kind, r.namespace or component.namespace, r.name) for r in refs] + list(component.wait_for)
         stateful = [
             ref
             for ref in refs
             if ref.group_kind in component.health or ref.kind in ("Deployment", "StatefulSet", "DaemonSet", "Job")
         ]
         return [
-            service_checks.resource_ready(ref, await self.one(ref), self.discovery.of(ref), component.health)
-            for ref in stateful
+            service_checks.resource_ready(ref, await self.one(ref), self.discovery.of(ref), component.health) for ref in stateful
         ]
 
     async def service(self, service: dict[str, Any]) -> Check:

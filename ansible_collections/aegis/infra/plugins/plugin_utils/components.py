@@ -98,9 +98,7 @@ class ComponentFactory:
             namespace=namespace,
             requires=tuple(entry.get("requires", ())),
             health={kind: _health_rule(kind, rule) for kind, rule in entry.get("health", {}).items()},
-            wait_for=tuple(
-                Ref(ref["apiVersion"], ref["kind"], namespace, ref["name"]) for ref in entry.get("wait_for", ())
-            ),
+            wait_for=tuple(Ref(ref["apiVersion"], ref["kind"], namespace, ref["name"]) for ref in entry.get("wait_for", ())),
             wait_timeout=float(settings.get("wait_timeout") or entry.get("wait_timeout", 300)),
         )
 
@@ -113,9 +111,7 @@ class ComponentFactory:
             "release": release,
         }
 
-    def _render_chart(
-        self, entry: Entry, namespace: str, folder: Path, variables: dict[str, Any]
-    ) -> list[dict[str, Any]]:
+    def _render_chart(self, entry: Entry, namespace: str, folder: Path, variables: dict[str, Any]) -> list[dict[str, Any]]:
         """The objects of the component's Helm chart, less its definitions: those come from the release's artifacts."""
         chart = self.release.components[entry["release"]].chart
         if chart is None:

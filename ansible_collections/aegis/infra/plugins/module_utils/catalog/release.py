@@ -231,7 +231,7 @@ class Release(_Part):
         return self
 
     def supports_kubernetes(self, version: str) -> bool:
-        """Whether a server of `version` (`1.36`, `v1.36.3`, `1.35.2-eks-1a`) is supported. ValueError: not a version."""
+        """Whether a server of `version` (`1.36`, `v1.36.3`, `1.35.2-eks-1`) is supported. ValueError: not a version."""
         return _minor(version) in self.kubernetes.supported
 
     def component(self, name: str) -> Component:

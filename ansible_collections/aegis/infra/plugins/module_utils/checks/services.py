@@ -18,16 +18,10 @@ def resource_ready(ref: Ref, live: Object | None, resource: Resource | None, rul
     if live is None:
         return Check("resources", name, "fail", "does not exist")
     state = assess(live, rules, bool(resource and resource.has_status))
-    return (
-        Check("resources", name, "pass", "ready")
-        if state.state == "ready"
-        else Check("resources", name, "fail", state.reason)
-    )
+    return Check("resources", name, "pass", "ready") if state.state == "ready" else Check("resources", name, "fail", state.reason)
 
 
-def service_contract(
-    name: str, namespace: str, ports: Iterable[int], service: Object | None, slices: list[Object]
-) -> Check:
+def service_contract(name: str, namespace: str, ports: Iterable[int], service: Object | None, slices: list[Object]) -> Check:
     """A Service has its ports, and ready endpoints behind them."""
     label = f"{name}.{namespace}"
     if service is None:
@@ -53,11 +47,7 @@ def ready_endpoints(slices: list[Object]) -> set[str]:
 
 def definitions(crds: list[Object]) -> Check:
     """Whether objects were validated by upstream's schemas or by placeholders that accept anything."""
-    ours = [
-        crd
-        for crd in crds
-        if (crd["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") == "aegis.infra"
-    ]
+    ours = [crd for crd in crds if (crd["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") == "aegis.infra"]
     placeholders = sorted(
         crd["metadata"]["name"]
         for crd in ours

@@ -15,6 +15,7 @@ from .diff import same
 from .discovery import Resource
 from .errors import ApiError, EngineError
 from .objects import Object, Ref, ref_of
+from .settled import is_settled
 
 # On such an object, keys of `data` that the cluster already has are kept: a password is made once.
 GENERATE_ONCE = "aegis.infra/generate-once"
@@ -93,9 +94,7 @@ async def read_one(client: Client, resource: Resource, ref: Ref) -> Object | Non
         raise
 
 
-async def apply_object(
-    client: Client, resource: Resource, obj: Object, before: Object | None, options: ApplyOptions
-) -> Outcome:
+async def apply_object(client: Client, resource: Resource, obj: Object, before: Object | None, options: ApplyOptions) -> Outcome:
     """Send one object and compare what the server has before and after.
 
     Raises ApiError (the server refuses it) or FieldConflict.
@@ -106,6 +105,8 @@ async def apply_object(
         before = None
     if before:
         obj = _keep_generated(obj, before)
+        if is_settled(obj, before, options.field_manager):
+            return Outcome(ref, "unchanged", before, before)
     taken_from: list[str] = []
     try:
         live = await _patch(client, resource, obj, options, force=False)
@@ -127,9 +128,7 @@ async def _patch(client: Client, resource: Resource, obj: Object, options: Apply
     if force:
         query["force"] = "true"
     ref = ref_of(obj)
-    return await client.request(
-        "PATCH", resource.path(ref.namespace, ref.name), query=query, body=obj, content_type=APPLY_PATCH
-    )
+    return await client.request("PATCH", resource.path(ref.namespace, ref.name), query=query, body=obj, content_type=APPLY_PATCH)
 
 
 def _overruled(ref: Ref, error: ApiError, overrule: tuple[str, ...]) -> list[str]:

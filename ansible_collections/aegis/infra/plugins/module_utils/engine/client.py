@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import ssl
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import aiohttp
 import httpx2 as httpx
 from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
@@ -26,9 +28,42 @@ _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 # A 409 that a second try can mend, unlike a conflict of field managers.
 _RETRIED_CONFLICT = ("the object has been modified", "Operation cannot be fulfilled", "already exists")
 _CONNECT_TIMEOUT = 5.0
-_REQUEST_TIMEOUT = 60.0
+_REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=60.0, sock_connect=_CONNECT_TIMEOUT)
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 5.0
+_NO_CONNECTION = (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError, ConfigError)
+
+
+class Credentials:
+    """The Authorization header of a kubeconfig's user: a token, or what an exec plugin prints.
+
+    Drives lightkube's httpx authentication without sending its requests, since the requests are aiohttp's.
+    """
+
+    def __init__(self, server: str, auth: httpx.Auth | None) -> None:
+        self._server = server
+        self._auth = auth
+        self._lock = asyncio.Lock()
+        self._header: str | None = None
+
+    async def headers(self, rejected: str | None = None) -> dict[str, str]:
+        """Headers to send. rejected: the Authorization that the server just refused, to be replaced by a fresh one."""
+        if self._auth is None:
+            return {}
+        async with self._lock:
+            if self._header is None or self._header == rejected:
+                self._header = await self._obtain(refused=rejected is not None)
+        return {"Authorization": self._header}
+
+    async def _obtain(self, *, refused: bool) -> str:
+        assert self._auth is not None
+        flow = self._auth.async_auth_flow(httpx.Request("GET", self._server))
+        request = await anext(flow)
+        if refused:
+            with contextlib.suppress(StopAsyncIteration):
+                request = await flow.asend(httpx.Response(401, request=request))
+        await flow.aclose()
+        return str(request.headers.get("Authorization", ""))
 
 
 class Client:
@@ -37,8 +72,11 @@ class Client:
     concurrency: requests under way at once. retry_for: seconds that one request may be retried.
     """
 
-    def __init__(self, http: httpx.AsyncClient, server: str, *, concurrency: int = 8, retry_for: float = 60.0) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, server: str, credentials: Credentials, *, concurrency: int, retry_for: float
+    ) -> None:
         self._http = http
+        self._credentials = credentials
         self._slots = asyncio.Semaphore(concurrency)
         self._retry_for = retry_for
         self.server = server
@@ -49,22 +87,20 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def check(self) -> str:
         """The server's version, after one try: the first request of a run tells whether there is a cluster at all."""
         try:
-            response = await self._http.get("/version", timeout=_CONNECT_TIMEOUT)
-        except (httpx.TransportError, ssl.SSLError, OSError, ConfigError) as error:
-            raise ConnectionFailed(explain(self.server, error)) from error
-        if response.status_code in (401, 403):
-            raise ConnectionFailed(
-                f"the API server at {self.server} refuses these credentials ({response.status_code}); "
-                "the client certificate or token is not valid there, or it has expired"
-            )
-        if response.is_error:
-            raise ConnectionFailed(f"the API server at {self.server} answers {response.status_code} to /version")
-        return response.json()["gitVersion"].removeprefix("v")
+            version = await self._once("GET", "/version", None, {"Accept": JSON})
+        except ApiError as error:
+            if error.status in (401, 403):
+                raise ConnectionFailed(
+                    f"the API server at {self.server} refuses these credentials ({error.status}); "
+                    "the client certificate or token is not valid there, or it has expired"
+                ) from error
+            raise ConnectionFailed(f"the API server at {self.server} answers {error} to /version") from error
+        return str(version["gitVersion"]).removeprefix("v")
 
     async def request(
         self,
@@ -95,66 +131,86 @@ class Client:
 
     async def _once(self, method: str, url: str, content: bytes | None, headers: dict[str, str]) -> Any:
         async with self._slots:
-            self.requests += 1
+            authorization = await self._authorization()
             try:
-                response = await self._http.request(
-                    method, url, content=content, headers=headers, timeout=_REQUEST_TIMEOUT
-                )
-            except (httpx.TransportError, ssl.SSLError, OSError, ConfigError) as error:
-                raise ConnectionFailed(explain(self.server, error)) from error
-        if response.is_error:
-            raise api_error(response)
-        return (
-            json.loads(response.content) if response.headers.get("content-type", "").startswith(JSON) else response.text
-        )
+                return await self._send(method, url, content, headers | authorization)
+            except ApiError as error:
+                renewed = await self._authorization(authorization.get("Authorization", "")) if error.status == 401 else authorization
+                if renewed == authorization:
+                    raise
+                return await self._send(method, url, content, headers | renewed)
+
+    async def _authorization(self, rejected: str | None = None) -> dict[str, str]:
+        try:
+            return await self._credentials.headers(rejected)
+        except (ConfigError, OSError, ValueError, KeyError) as error:
+            raise ConnectionFailed(f"the credentials for {self.server} cannot be obtained: {error}") from error
+
+    async def _send(self, method: str, url: str, content: bytes | None, headers: dict[str, str]) -> Any:
+        self.requests += 1
+        try:
+            async with self._http.request(method, url, data=content, headers=headers, timeout=_REQUEST_TIMEOUT) as response:
+                body = await response.read()
+        except _NO_CONNECTION as error:
+            raise ConnectionFailed(explain(self.server, error)) from error
+        if response.status >= 400:
+            raise api_error(response, body)
+        return json.loads(body) if response.content_type == JSON else body.decode(errors="replace")
 
     async def watch(self, path: str, query: dict[str, str], seconds: float) -> AsyncIterator[dict[str, Any]]:
         """Events of a watch until the server ends it, at the latest after `seconds`. Raises ApiError (410: list again)."""
         query = {**query, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(max(1, int(seconds)))}
-        timeout = httpx.Timeout(_REQUEST_TIMEOUT, read=seconds + 10)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=seconds + 10)
+        headers = {"Accept": JSON} | await self._authorization()
         self.requests += 1
         try:
-            async with self._http.stream("GET", f"{path}?{urlencode(query)}", timeout=timeout) as response:
-                if response.is_error:
-                    await response.aread()
-                    raise api_error(response)
-                async for line in response.aiter_lines():
+            async with self._http.get(f"{path}?{urlencode(query)}", headers=headers, timeout=timeout) as response:
+                if response.status >= 400:
+                    raise api_error(response, await response.read())
+                async for line in _lines(response.content):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
                         raise _error_from_status(event["object"], event["object"].get("code", 500))
                     yield event
-        except (httpx.TransportError, ssl.SSLError, OSError) as error:
+        except _NO_CONNECTION as error:
             raise ConnectionFailed(explain(self.server, error)) from error
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: aiohttp's own iteration refuses those over its buffer, and an object can be larger."""
+    rest = b""
+    async for chunk in stream.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line
 
 
 def connect(kubeconfig: str, context: str = "", *, concurrency: int = 8, retry_for: float = 60.0) -> Client:
     """A client for a context of a kubeconfig file ("": its current context). Sends nothing yet."""
     config = _load_config(kubeconfig, context)
     _accept_exec_v1(config)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=concurrency + 8)
+    server = config.cluster.server or ""
     try:
-        parameters = client_adapter.ConnectionParams(trust_env=True).httpx_params(config)
+        tls = client_adapter.verify_cluster(config.cluster, config.user, config.abs_file)
+        credentials = Credentials(server, client_adapter.user_auth(config.user))
     except (ConfigError, OSError, ssl.SSLError, ValueError) as error:
         raise ConnectionFailed(f"{kubeconfig}: the credentials cannot be loaded: {error}") from error
-    parameters.pop("transport")
-    http = httpx.AsyncClient(**parameters, limits=limits, headers={"User-Agent": "aegis.infra"})
-    return Client(http, config.cluster.server or "", concurrency=concurrency, retry_for=retry_for)
+    connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=60)
+    http = aiohttp.ClientSession(server, connector=connector, headers={"User-Agent": "aegis.infra"}, trust_env=True)
+    return Client(http, server, credentials, concurrency=concurrency, retry_for=retry_for)
 
 
 def _load_config(kubeconfig: str, context: str) -> SingleConfig:
     path = Path(kubeconfig).expanduser()
     if not path.is_file():
-        raise ConnectionFailed(
-            f"kubeconfig {path} does not exist; set aegis_cluster.kubeconfig, or build the cluster first"
-        )
+        raise ConnectionFailed(f"kubeconfig {path} does not exist; set aegis_cluster.kubeconfig, or build the cluster first")
     try:
         loaded = KubeConfig.from_file(path)
     except Exception as error:  # whatever a broken file makes the parser raise
         raise ConnectionFailed(f"kubeconfig {path} cannot be read: {error}") from error
     if context and context not in loaded.contexts:
-        raise ConnectionFailed(
-            f"kubeconfig {path} has no context {context!r}; it has: {', '.join(loaded.contexts) or 'none'}"
-        )
+        raise ConnectionFailed(f"kubeconfig {path} has no context {context!r}; it has: {', '.join(loaded.contexts) or 'none'}")
     try:
         config = loaded.get(context or None)
     except ConfigError as error:
@@ -180,18 +236,16 @@ def explain(server: str, error: Exception) -> str:
         return f"a certificate between here and {server} has expired ({text}); renew the kubeconfig's or the server's certificate"
     if "CERTIFICATE" in text.upper():
         return f"TLS with {server} failed ({text}); the kubeconfig's certificate authority does not match that server"
-    return (
-        f"the API server at {server} cannot be reached ({text}); is it running, and is the kubeconfig's address right?"
-    )
+    return f"the API server at {server} cannot be reached ({text}); is it running, and is the kubeconfig's address right?"
 
 
-def api_error(response: httpx.Response) -> ApiError:
+def api_error(response: aiohttp.ClientResponse, body: bytes) -> ApiError:
     """The error an answer stands for."""
     retry_after = response.headers.get("Retry-After", "")
     try:
-        error = _error_from_status(response.json(), response.status_code)
-    except ValueError:
-        error = ApiError(response.status_code, response.reason_phrase, response.text.strip()[:500])
+        error = _error_from_status(json.loads(body), response.status)
+    except (ValueError, AttributeError):
+        error = ApiError(response.status, response.reason or "", body.decode(errors="replace").strip()[:500])
     error.retry_after = float(retry_after) if retry_after.isdigit() else None
     return error
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Converge components: apply their objects in order, wait until they are ready, side by side where possible.
 
-Removing what is no longer declared (prune), a lock against two runs at once, and skipping requests for
-objects known to be unchanged belong between `_plan` and `_converge_component`; a later release adds them.
+Removing what is no longer declared (prune) belongs after the last component, a lock against two runs at
+once around the whole run; a later release adds them.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ def offline_plan(components: list[Component]) -> Result:
     refuse_duplicates(obj for component in components for obj in component.objects)
     results = []
     for component in components:
-        objects = [
-            obj if is_cluster_scoped(obj) else _in_namespace(obj, component.namespace) for obj in component.objects
-        ]
+        objects = [obj if is_cluster_scoped(obj) else _in_namespace(obj, component.namespace) for obj in component.objects]
         results.append(ComponentResult(component.name, [Outcome(ref_of(obj), "created", None, obj) for obj in objects]))
     return Result(results, 0.0, 0, 0)
 
@@ -208,9 +206,7 @@ class _Run:
                 resource = self.discovery.find(obj["apiVersion"], obj["kind"])
                 assert resource is not None  # _cannot_ask and plan have seen to it
                 groups[resource, obj["metadata"].get("namespace", "")].append(obj)
-        for group in await asyncio.gather(
-            *(self._apply_group(resource, group) for (resource, _), group in groups.items())
-        ):
+        for group in await asyncio.gather(*(self._apply_group(resource, group) for (resource, _), group in groups.items())):
             outcomes += group
         return outcomes
 
@@ -268,8 +264,6 @@ def _tell(outcome: Outcome) -> str:
 
 def _refuse_cycles(components: dict[str, Component]) -> None:
     try:
-        TopologicalSorter(
-            {name: set(component.requires) & components.keys() for name, component in components.items()}
-        ).prepare()
+        TopologicalSorter({name: set(component.requires) & components.keys() for name, component in components.items()}).prepare()
     except CycleError as error:
         raise PlanError(f"components require each other in a circle: {' -> '.join(error.args[1])}") from error

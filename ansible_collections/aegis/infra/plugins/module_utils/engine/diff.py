@@ -37,9 +37,7 @@ def owned_fields(obj: Object, manager: str) -> Any:
 
 def same(before: Object, after: Object, manager: str) -> bool:
     """Whether an apply changed nothing: neither a declared value nor what `manager` owns. Status does not count."""
-    return declared_part(before) == declared_part(after) and owned_fields(before, manager) == owned_fields(
-        after, manager
-    )
+    return declared_part(before) == declared_part(after) and owned_fields(before, manager) == owned_fields(after, manager)
 
 
 def as_text(obj: Object | None) -> str:

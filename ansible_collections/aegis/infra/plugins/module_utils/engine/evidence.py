@@ -36,9 +36,7 @@ async def gather_evidence(client: Client, obj: Object) -> list[str]:
 def conditions(obj: Object) -> list[str]:
     """`Ready=False NotYet: message` for every condition of the status."""
     entries = (obj.get("status") or {}).get("conditions") or []
-    return [
-        f"{c.get('type')}={c.get('status')} {c.get('reason', '')}: {c.get('message', '')}".rstrip(": ") for c in entries
-    ]
+    return [f"{c.get('type')}={c.get('status')} {c.get('reason', '')}: {c.get('message', '')}".rstrip(": ") for c in entries]
 
 
 async def failing_pods(client: Client, obj: Object) -> list[tuple[Object, str]]:

@@ -74,14 +74,9 @@ class Waiter:
         for target in pending:
             resource = self.discovery.of(target.ref)
             if resource is None:
-                return [
-                    NotReady(target.ref, f"the server does not serve {target.ref.api_version} {target.ref.kind}", [])
-                ]
+                return [NotReady(target.ref, f"the server does not serve {target.ref.api_version} {target.ref.kind}", [])]
             groups[resource, target.ref.namespace].append(target.ref)
-        watches = [
-            asyncio.create_task(self._follow(resource, namespace, refs))
-            for (resource, namespace), refs in groups.items()
-        ]
+        watches = [asyncio.create_task(self._follow(resource, namespace, refs)) for (resource, namespace), refs in groups.items()]
         try:
             return await self._until_settled(watches)
         finally:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from .fields import Cidr, DnsLabel, DnsName, Quantity, Section, SettingValue, Size
+from .fields import Cidr, DnsLabel, DnsName, Quantity, Section, SettingValue, Size, matching, number_as_text
 
 
 class Provider(StrEnum):
@@ -19,10 +18,11 @@ class Provider(StrEnum):
     EXISTING = "existing"
 
 
-def _kubernetes_version(value: str) -> str:
-    if not re.fullmatch(r"\d+\.\d+\.\d+", value):
-        raise ValueError("must be a full Kubernetes version such as 1.36.3")
-    return value
+# YAML reads 1.36 as a number.
+KubernetesVersion = Annotated[
+    str, BeforeValidator(number_as_text), matching(r"\d+\.\d+\.\d+", "must be a full Kubernetes version such as 1.36.3")
+]
+Delay = Annotated[str, matching(r"\d+(ms|s|m)", "must be a whole number with the unit ms, s or m, for example 30s")]
 
 
 class Taint(Section):
@@ -59,7 +59,7 @@ class ClusterConfig(Section):
 
     cluster_name: DnsLabel
     provider: Provider
-    kubernetes_version: Annotated[str, AfterValidator(_kubernetes_version)]
+    kubernetes_version: KubernetesVersion
     region: DnsLabel
     availability_zones: list[DnsLabel] = Field(min_length=2)
     kubeconfig: str = Field(min_length=1)
@@ -96,14 +96,14 @@ class ClusterConfig(Section):
 class SimulatedOperator(Section):
     """How one operator of the embedded cluster behaves: slow, or failing with a message."""
 
-    delay: str | None = Field(default=None, pattern=r"^\d+(ms|s|m)$")
+    delay: Delay | None = None
     fail: str | None = None
 
 
 class SimulationConfig(Section):
     """How the embedded cluster plays its operators."""
 
-    delay: str | None = Field(default=None, pattern=r"^\d+(ms|s|m)$")
+    delay: Delay | None = None
     operators: dict[DnsName, SimulatedOperator] = {}
 
 

@@ -3,17 +3,27 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from .fields import DnsLabel, DnsName, Resources, Seconds, Section, SettingValue, Size, Storage
+from .fields import DnsLabel, DnsName, Resources, Scalar, Seconds, Section, SettingValue, Size, Storage, matching
 
 ZoneSpread = Literal["required", "preferred"]
+SqlName = Annotated[
+    str, matching(r"[a-z_][a-z0-9_]{0,62}", "must be lower-case letters, digits and '_', no digit first, at most 63 characters")
+]
+TopicName = Annotated[
+    str,
+    matching(
+        r"[a-z0-9]([-a-z0-9.]{0,247}[a-z0-9])?",
+        "must be lower-case letters, digits, '-' and '.', at most 249 characters (a KafkaTopic's name)",
+    ),
+]
 
-# Settings that an operator owns. Writing them would be refused by its webhook or dropped without a
-# word. PostgreSQL: pkg/postgres/configuration.go of CloudNativePG 1.30 (FixedConfigurationParameters).
+# Settings that an operator owns: writing them would be refused by its webhook or dropped without a
+# word. An entry ending in a separator is a prefix.
+# PostgreSQL: pkg/postgres/configuration.go of CloudNativePG 1.30 (FixedConfigurationParameters).
 POSTGRESQL_FIXED = (
     "ssl", "ssl_", "archive_mode", "archive_command", "port", "listen_addresses", "log_directory", "logging_collector",
     "shared_preload_libraries", "hot_standby", "unix_socket_", "recovery_", "synchronous_standby_names", "cluster_name",
@@ -21,8 +31,8 @@ POSTGRESQL_FIXED = (
 # Kafka: KafkaClusterSpec.java of Strimzi 1.2 (FORBIDDEN_PREFIXES and its exceptions).
 KAFKA_FORBIDDEN = (
     "listeners", "advertised.", "broker.", "listener.", "host.name", "port", "inter.broker.listener.name", "sasl.",
-    "ssl.", "security.", "password.", "log.dir", "log.dirs", "zookeeper.", "authorizer.", "super.user", "node.id", "process.roles",
-    "controller.", "metadata.log.dir", "cruise.control.metrics.", "prometheus.metrics.reporter.", "cordoned.log.dirs",
+    "ssl.", "security.", "password.", "log.dir", "log.dirs", "zookeeper.", "authorizer.", "super.user", "node.id",
+    "process.roles", "controller.", "metadata.log.dir", "cruise.control.metrics.", "prometheus.metrics.reporter.", "cordoned.log.dirs",
 )  # fmt: skip
 KAFKA_ALLOWED = (
     "ssl.cipher.suites", "ssl.protocol", "ssl.enabled.protocols", "ssl.secure.random.implementation",
@@ -66,8 +76,8 @@ class PostgresqlConfig(DataService):
     """The CloudNativePG cluster `aegis-postgresql`."""
 
     instances: int = Field(ge=1, le=9)
-    database: str = Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")
-    owner: str = Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    database: SqlName
+    owner: SqlName
     credentials_secret: DnsName
     resources: Resources
     storage: Storage
@@ -75,11 +85,6 @@ class PostgresqlConfig(DataService):
     parameters: dict[str, SettingValue] = {}
     backup: PostgresqlBackup = PostgresqlBackup()
     pooler: PoolerConfig
-
-    @field_validator("parameters")
-    @classmethod
-    def _not_the_operators(cls, value: dict[str, str]) -> dict[str, str]:
-        return _refuse_owned(value, POSTGRESQL_FIXED, (), "CloudNativePG")
 
 
 class ExporterConfig(Section):
@@ -103,27 +108,14 @@ class RedisConfig(DataService):
     config: dict[str, SettingValue] = {}
     exporter: ExporterConfig
 
-    @field_validator("config")
-    @classmethod
-    def _not_the_operators(cls, value: dict[str, str]) -> dict[str, str]:
-        return _refuse_owned(value, REDIS_FIXED, (), "the Redis operator")
-
-
-def _topic_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,247}[a-z0-9])?", value):
-        raise ValueError(
-            "must be lower-case letters, digits, '-' and '.', at most 249 characters (a KafkaTopic's name)"
-        )
-    return value
-
 
 class TopicConfig(Section):
     """A Kafka topic."""
 
-    name: Annotated[str, AfterValidator(_topic_name)]
+    name: TopicName
     partitions: int = Field(ge=1, le=10000)
     replicas: int = Field(ge=1, le=9)
-    config: dict[str, str | int | float | bool] = {}
+    config: dict[str, Scalar] = {}
 
 
 class KafkaConfig(DataService):
@@ -134,7 +126,7 @@ class KafkaConfig(DataService):
     storage: Storage
     zone_spread: ZoneSpread = "required"
     external_access: bool = True
-    config: dict[str, str | int | float | bool] = {}
+    config: dict[str, Scalar] = {}
     topics: list[TopicConfig] = []
 
     @field_validator("replicas")
@@ -143,11 +135,6 @@ class KafkaConfig(DataService):
         if value % 2 == 0:
             raise ValueError("must be odd: brokers are KRaft controllers, and an even number adds no fault tolerance")
         return value
-
-    @field_validator("config")
-    @classmethod
-    def _not_the_operators(cls, value: dict) -> dict:
-        return _refuse_owned(value, KAFKA_FORBIDDEN, KAFKA_ALLOWED, "Strimzi")
 
     @field_validator("topics")
     @classmethod
@@ -163,22 +150,8 @@ class SchemaRegistryConfig(DataService):
     """Confluent Schema Registry in front of Kafka."""
 
     replicas: int = Field(ge=1, le=9)
-    compatibility: Literal[
-        "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
-    ]
-    topic: str = Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")
+    compatibility: Literal["NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"]
+    topic: Annotated[str, matching(r"[a-zA-Z0-9._-]{1,249}", "must be letters, digits, '.', '_' and '-', at most 249 characters")]
     topic_replication_factor: int = Field(ge=1, le=9)
-    heap: str = Field(pattern=r"^\d+[MG]$")
+    heap: Annotated[str, matching(r"\d+[MG]", "must be a whole number with the unit M or G, for example 512M")]
     resources: Resources
-
-
-def _refuse_owned(settings: dict, owned: tuple[str, ...], allowed: tuple[str, ...], owner: str) -> dict:
-    """Refuse settings that `owner` sets itself. An entry ending in a separator is a prefix."""
-    refused = sorted(key for key in settings if key not in allowed and _owned(key, owned))
-    if refused:
-        raise ValueError(f"sets {', '.join(refused)}, which {owner} sets itself; remove it")
-    return settings
-
-
-def _owned(key: str, owned: tuple[str, ...]) -> bool:
-    return any(key == entry or (entry[-1] in "._-" and key.startswith(entry)) for entry in owned)

@@ -12,7 +12,7 @@ from .cluster import ClusterConfig
 from .data_services import KafkaConfig, PostgresqlConfig, RedisConfig, SchemaRegistryConfig
 from .fields import DnsLabel, Section
 from .platform import BackupConfig, NamespaceConfig, OperatorsConfig, PlatformConfig
-from .problems import Problem, from_validation_error, problem_at
+from .problems import Problem, did_you_mean, from_validation_error, problem_at
 from .rules import cross_check
 
 PREFIX = "aegis_"
@@ -37,9 +37,7 @@ class Environment:
     def sections(self) -> dict[str, Any]:
         """Plain data by section name, as templates see it."""
         plain = {
-            field.name: getattr(self, field.name).model_dump(mode="json")
-            for field in fields(self)
-            if field.name != "namespaces"
+            field.name: getattr(self, field.name).model_dump(mode="json") for field in fields(self) if field.name != "namespaces"
         }
         plain["namespaces"] = {name: ns.model_dump(mode="json") for name, ns in self.namespaces.items()}
         return plain
@@ -79,7 +77,7 @@ def load_environment(variables: dict[str, Any], kubernetes_minors: list[str]) ->
     for name, model in SECTIONS.items():
         variable = PREFIX + name
         if variable not in variables:
-            problems.append(Problem((variable,), "is not defined; the base of it is in group_vars/all"))
+            problems.append(_undefined(variable))
             continue
         try:
             valid[name] = model.model_validate(variables[variable])
@@ -90,14 +88,27 @@ def load_environment(variables: dict[str, Any], kubernetes_minors: list[str]) ->
     for path, message in cross_check(valid, kubernetes_minors):
         problems.append(problem_at(variables, path, message))
     if problems:
-        raise InvalidEnvironment(problems)
+        raise InvalidEnvironment(sorted(problems, key=_place))
     return Environment(**valid)
+
+
+def _undefined(variable: str) -> Problem:
+    return Problem((variable,), "is not defined; the base of it is in group_vars/all")
+
+
+def _place(problem: Problem) -> int:
+    """Sections in the model's order, then namespaces, then what is no variable at all."""
+    name = str(problem.path[0]).removeprefix(PREFIX)
+    order = [*SECTIONS, "namespaces"]
+    return order.index(name) if name in order else len(order)
 
 
 def _load_namespaces(variables: dict[str, Any], valid: dict[str, Any]) -> list[Problem]:
     variable = PREFIX + "namespaces"
+    if variable not in variables:
+        return [_undefined(variable)]
     try:
-        valid["namespaces"] = _NAMESPACES.validate_python(variables.get(variable, {}))
+        valid["namespaces"] = _NAMESPACES.validate_python(variables[variable])
     except ValidationError as error:
         return from_validation_error(variables, variable, NamespaceConfig, error)
     return []
@@ -105,9 +116,9 @@ def _load_namespaces(variables: dict[str, Any], valid: dict[str, Any]) -> list[P
 
 def _unknown_variables(variables: dict[str, Any]) -> list[Problem]:
     """A misspelt variable would otherwise be ignored without a word."""
-    known = {PREFIX + name for name in SECTIONS} | OTHER_VARIABLES
+    known = sorted({PREFIX + name for name in SECTIONS} | OTHER_VARIABLES)
     return [
-        problem_at(variables, (name,), f"is no variable of this project; known: {', '.join(sorted(known))}")
+        problem_at(variables, (name,), f"is no variable of this project; {did_you_mean(name, known)}", show=False)
         for name in variables
         if name.startswith(PREFIX) and name not in known
     ]

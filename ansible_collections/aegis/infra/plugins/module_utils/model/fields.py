@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 # Suffixes of resource.Quantity,
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
@@ -29,6 +29,14 @@ class Section(BaseModel):
     """Base of every model: unknown keys are errors, values cannot change after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """pydantic would read `true` as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is int:
+            raise ValueError("must be a whole number, not true or false")
+        return value
 
 
 def quantity_value(text: str) -> Decimal:
@@ -50,9 +58,22 @@ def _positive_size(value: str) -> str:
     return value
 
 
-def _number_as_text(value: Any) -> Any:
+def number_as_text(value: Any) -> Any:
     """YAML reads `cpu: 1` as a number; Kubernetes wants the text."""
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _setting(value: Any) -> str:
+    """Settings of PostgreSQL and Redis are text for their operators, whatever YAML made of them."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError('must be text or a number; quote what YAML reads as true, false or null: "on"')
+    return str(value)
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, (str, int, float, bool)):
+        raise ValueError("must be text, a number, true or false")
+    return value
 
 
 def _cidr(value: str) -> str:
@@ -85,15 +106,26 @@ def _dns_name(value: str) -> str:
     return value
 
 
-Quantity = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_quantity)]
-Size = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_positive_size)]
+def matching(pattern: str, allowed: str) -> AfterValidator:
+    """Text that `pattern` matches as a whole; `allowed` says in words what that is."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(allowed)
+        return value
+
+    return AfterValidator(check)
+
+
+Quantity = Annotated[str, BeforeValidator(number_as_text), AfterValidator(_quantity)]
+Size = Annotated[str, BeforeValidator(number_as_text), AfterValidator(_positive_size)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Cron = Annotated[str, AfterValidator(_cron)]
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 DnsName = Annotated[str, AfterValidator(_dns_name)]
 Seconds = Annotated[int, Field(ge=10, le=7200, description="seconds")]
-# Settings of PostgreSQL, Redis and Kafka are text for their operators, whatever YAML made of them.
-SettingValue = Annotated[str, BeforeValidator(_number_as_text)]
+SettingValue = Annotated[str, BeforeValidator(_setting)]
+Scalar = Annotated[str | int | float | bool, BeforeValidator(_scalar)]
 
 
 class ResourceList(Section):

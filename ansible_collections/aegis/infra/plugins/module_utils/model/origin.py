@@ -22,4 +22,5 @@ def origin_of(value: Any) -> str:
         return ""
     if origin.path and origin.line_num:
         return f"{origin.path}:{origin.line_num}"
-    return str(origin.path or origin.description or "").strip("<>")
+    text = str(origin.path or origin.description or "").strip("<>")
+    return "the command line (-e)" if text == "CLI option '-e'" else text

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
-from .fields import Cron, DnsLabel, DnsName, Section
+from .fields import Cron, DnsLabel, DnsName, Section, matching
 
 
 def _time_zone(value: str) -> str:
@@ -17,6 +17,14 @@ def _time_zone(value: str) -> str:
     except (ValueError, OSError, KeyError) as error:
         raise ValueError("must be a time zone of the IANA database such as Asia/Seoul") from error
     return value
+
+
+BucketUrl = Annotated[
+    str, matching(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", "must be a bucket URL such as s3://aegis-backups")
+]
+EndpointUrl = Annotated[
+    str, matching(r"(https?://\S+)?", "must be an http(s) URL such as https://minio.example.com, or empty for AWS")
+]
 
 
 class PlatformConfig(Section):
@@ -48,9 +56,9 @@ class BackupConfig(Section):
     enabled: bool = True
     schedule: Cron = "0 2 * * *"
     retention_days: int = Field(default=30, ge=1, le=3650)
-    storage_location: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
+    storage_location: BucketUrl
     region: str
-    endpoint_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    endpoint_url: EndpointUrl = ""
     credentials_secret: DnsName
     include_namespaces: list[DnsLabel] = []
     exclude_resources: list[DnsName] = []

@@ -7,11 +7,22 @@ A rule is a function that yields (path, message); it is skipped while a section 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .cluster import ClusterConfig, Provider
-from .data_services import DataService, KafkaConfig, PostgresqlConfig, RedisConfig, SchemaRegistryConfig
+from .data_services import (
+    KAFKA_ALLOWED,
+    KAFKA_FORBIDDEN,
+    POSTGRESQL_FIXED,
+    REDIS_FIXED,
+    DataService,
+    KafkaConfig,
+    PostgresqlConfig,
+    RedisConfig,
+    SchemaRegistryConfig,
+)
 from .fields import quantity_value
 from .platform import BackupConfig, PlatformConfig
 from .schedule import cron_in_utc
@@ -20,6 +31,8 @@ Path = tuple[str | int, ...]
 Finding = tuple[Path, str]
 # CloudNativePG keeps these for itself and for superusers (its default superuser_reserved_connections and replication).
 _RESERVED_CONNECTIONS = 10
+# memtoull() of Redis.
+_REDIS_UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
 
 
 def cross_check(valid: dict[str, Any], kubernetes_minors: list[str]) -> list[Finding]:
@@ -78,7 +91,7 @@ def _namespaces_exist(namespaces: dict[str, Any], **services: DataService) -> It
 def _zone_spread(cluster: ClusterConfig, postgresql: PostgresqlConfig) -> Iterator[Finding]:
     """PostgreSQL puts one instance into each zone; the other services balance over zones."""
     zones = len(cluster.availability_zones)
-    if postgresql.zone_spread == "required" and postgresql.instances > zones:
+    if postgresql.enabled and postgresql.zone_spread == "required" and postgresql.instances > zones:
         yield (
             ("aegis_postgresql", "instances"),
             f"needs {postgresql.instances} zones with zone_spread `required`, but aegis_cluster.availability_zones "
@@ -89,6 +102,7 @@ def _zone_spread(cluster: ClusterConfig, postgresql: PostgresqlConfig) -> Iterat
 def _postgresql(config: PostgresqlConfig) -> Iterator[Finding]:
     yield from _resources("aegis_postgresql", ("resources",), config.resources)
     yield from _resources("aegis_postgresql", ("pooler", "resources"), config.pooler.resources)
+    yield from _owned(("aegis_postgresql", "parameters"), config.parameters, POSTGRESQL_FIXED, (), "CloudNativePG")
     maximum = config.parameters.get("max_connections", "100")
     if not maximum.isdigit():
         yield ("aegis_postgresql", "parameters", "max_connections"), "must be a whole number"
@@ -116,6 +130,8 @@ def _shared_buffers(config: PostgresqlConfig) -> Iterator[Finding]:
 
 
 def _schedule_in_utc(platform: PlatformConfig, backup: BackupConfig) -> Iterator[Finding]:
+    if not backup.enabled:
+        return
     try:
         cron_in_utc(backup.schedule, platform.timezone)
     except ValueError as error:
@@ -125,18 +141,18 @@ def _schedule_in_utc(platform: PlatformConfig, backup: BackupConfig) -> Iterator
 def _redis(config: RedisConfig) -> Iterator[Finding]:
     yield from _resources("aegis_redis", ("resources",), config.resources)
     yield from _resources("aegis_redis", ("exporter", "resources"), config.exporter.resources)
-    text, limit = config.config.get("maxmemory", "").lower(), config.resources.limits.memory
-    if (
-        text.endswith("mb")
-        and text[:-2].isdigit()
-        and limit
-        and int(text[:-2]) * 1024**2 > quantity_value(limit) * 9 / 10
-    ):
-        yield ("aegis_redis", "config", "maxmemory"), f"must leave at least a tenth of limits.memory ({limit}) free"
+    yield from _owned(("aegis_redis", "config"), config.config, REDIS_FIXED, (), "the Redis operator")
+    path: Path = ("aegis_redis", "config", "maxmemory")
+    amount, limit = re.fullmatch(r"(\d+)([kmg]?b?)", config.config.get("maxmemory", "0").lower()), config.resources.limits.memory
+    if not amount:
+        yield path, "must be a whole number with the unit kb, mb or gb, for example 384mb"
+    elif limit and int(amount[1]) * _REDIS_UNITS[amount[2]] > quantity_value(limit) * 9 / 10:
+        yield path, f"must leave at least a tenth of limits.memory ({limit}) free"
 
 
 def _kafka(config: KafkaConfig) -> Iterator[Finding]:
     yield from _resources("aegis_kafka", ("resources",), config.resources)
+    yield from _owned(("aegis_kafka", "config"), config.config, KAFKA_FORBIDDEN, KAFKA_ALLOWED, "Strimzi")
     for index, topic in enumerate(config.topics):
         if topic.replicas > config.replicas:
             yield ("aegis_kafka", "topics", index, "replicas"), f"must not be more than the brokers ({config.replicas})"
@@ -152,7 +168,8 @@ def _kafka(config: KafkaConfig) -> Iterator[Finding]:
         ("transaction.state.log.min.isr", "transaction.state.log.replication.factor"),
     )
     for minimum, factor in pairs:
-        if factor in config.config and _number(config.config.get(minimum)) >= _number(config.config[factor]) > 1:
+        at_least = _number(config.config.get(minimum))
+        if factor in config.config and at_least > 1 and at_least >= _number(config.config[factor]):
             yield (
                 ("aegis_kafka", "config", minimum),
                 f"must be less than {factor} ({config.config[factor]}), or one lost broker stops all writes",
@@ -161,9 +178,11 @@ def _kafka(config: KafkaConfig) -> Iterator[Finding]:
 
 def _schema_registry(config: SchemaRegistryConfig, kafka: KafkaConfig) -> Iterator[Finding]:
     yield from _resources("aegis_schema_registry", ("resources",), config.resources)
-    if config.enabled and not kafka.enabled:
+    if not config.enabled:
+        return
+    if not kafka.enabled:
         yield ("aegis_schema_registry", "enabled"), "needs Kafka; enable aegis_kafka or disable it"
-    if config.topic_replication_factor > kafka.replicas:
+    elif config.topic_replication_factor > kafka.replicas:
         yield (
             ("aegis_schema_registry", "topic_replication_factor"),
             f"must not be more than the brokers ({kafka.replicas})",
@@ -173,6 +192,15 @@ def _schema_registry(config: SchemaRegistryConfig, kafka: KafkaConfig) -> Iterat
 def _resources(variable: str, keys: Path, resources: Any) -> Iterator[Finding]:
     for key, message in resources.problems():
         yield (variable, *keys, *key.split(".")), message
+
+
+def _owned(
+    path: Path, settings: Iterable[str], owned: tuple[str, ...], allowed: tuple[str, ...], owner: str
+) -> Iterator[Finding]:
+    """Settings that `owner` writes itself. An entry of `owned` that ends in a separator is a prefix."""
+    for key in settings:
+        if key not in allowed and any(key == entry or (entry[-1] in "._-" and key.startswith(entry)) for entry in owned):
+            yield (*path, key), f"is set by {owner} itself; remove it"
 
 
 def _number(value: Any) -> int:

@@ -15,10 +15,7 @@ from ansible_collections.aegis.infra.plugins.module_utils.checks.check import Ch
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table whose columns are as wide as their longest cell."""
     widths = [max(len(row[index]) for row in [headers, *rows]) for index in range(len(headers))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [headers, *rows]
-    ]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [headers, *rows]]
 
 
 def check_table(checks: Sequence[Check]) -> list[str]:

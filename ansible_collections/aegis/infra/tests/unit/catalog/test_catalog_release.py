@@ -18,16 +18,18 @@ from ansible_collections.aegis.infra.plugins.module_utils.catalog import (
     load_release,
     parse_manifests,
 )
+from ansible_collections.aegis.infra.plugins.module_utils.catalog.release import UrlSource
 from ansible_collections.aegis.infra.plugins.module_utils.catalog.sources import MirrorSource
 
 RELEASES = Path(__file__).parents[3] / "releases"
 MIRROR = os.environ.get("AEGIS_ARTIFACT_MIRROR", "")
-ARTIFACTS = [
-    pytest.param(component, artifact, id=f"{component.name}/{artifact.name}")
+PINNED = [
+    (component, artifact)
     for name in known_releases(RELEASES)
     for component in load_release(name, RELEASES).components.values()
     for artifact in component.artifacts
 ]
+ARTIFACTS = [pytest.param(*pair, id=f"{pair[0].name}/{pair[1].name}") for pair in PINNED]
 
 SMALL = f"""\
 release: "1.0"
@@ -139,7 +141,7 @@ def test_artifact_can_be_had_from_upstream(component: Component, artifact: Artif
     """The model demands digest, a source and unique names; releases also state the size and trust no plain HTTP."""
     assert artifact.size
     assert artifact.crds
-    urls = [source.url for source in artifact.sources if source.kind == "url"]
+    urls = [source.url for source in artifact.sources if isinstance(source, UrlSource)]
     assert urls
     assert all(url.startswith("https://") and component.version in url for url in urls)
 
@@ -163,7 +165,7 @@ def test_artifact_is_what_the_release_says(component: Component, artifact: Artif
 
 
 def test_digests_are_unique() -> None:
-    digests = [artifact.sha256 for component, artifact in (p.values for p in ARTIFACTS)]  # type: ignore[misc]
+    digests = [artifact.sha256 for _component, artifact in PINNED]
     assert len(digests) == len(set(digests))
 
 

@@ -73,7 +73,7 @@ def test_missing_go_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fake_tools(folder: Path, monkeypatch: pytest.MonkeyPatch, java_version: str) -> Path:
-    """A `java` that writes each class's name into its file, a `mvn` that answers with a class path; returns java's log."""
+    """A `java` that writes each class's name into its file, a `mvn` that finds a class path; returns java's log."""
     log = folder / "log"
     java = f"""
 if [ "$1" = -version ]; then echo 'openjdk version "{java_version}"' >&2; exit 0; fi
