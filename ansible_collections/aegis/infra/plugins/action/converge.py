@@ -83,6 +83,9 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             for outcome in changed:
                 self._tell(f"would be {outcome.action}: {outcome.ref}" + (f" ({outcome.note})" if outcome.note else ""))
+        for name, crds in definitions.items():
+            if crds.placeholders:
+                self._tell(f"{name}: placeholder definitions, which accept anything, for {', '.join(crds.placeholders)}")
         report: dict[str, Any] = {
             "changed": bool(changed),
             "objects": [

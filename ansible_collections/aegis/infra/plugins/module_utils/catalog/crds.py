@@ -118,9 +118,7 @@ def _upstream_crds(component: Component, artifact: Artifact, data: bytes) -> lis
     found = {document["metadata"]["name"]: document for document in parse_manifests(data, origin) if _is_crd(document)}
     missing = [crd.name for crd in artifact.crds if crd.name not in found]
     if missing:
-        raise CatalogError(
-            f"{origin} has no CRD {', '.join(missing)}, though the release lists it; it has {', '.join(found)}"
-        )
+        raise CatalogError(f"{origin} has no CRD {', '.join(missing)}, though the release lists it; it has {', '.join(found)}")
     return [found[crd.name] for crd in artifact.crds]
 
 

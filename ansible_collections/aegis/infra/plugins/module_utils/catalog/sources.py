@@ -279,9 +279,7 @@ def _without_credentials(url: str) -> str:
 # --- programs
 
 
-def _run(
-    command: Sequence[str], folder: str, timeout: float, env: dict[str, str] | None = None
-) -> tuple[int, str, str]:
+def _run(command: Sequence[str], folder: str, timeout: float, env: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Exit code, stdout and stderr. SourceUnavailable: not started, or not done within `timeout` seconds."""
     program = Path(command[0]).name
     try:

@@ -67,7 +67,11 @@ def _field(desired: Any, key: str) -> tuple[bool, Any]:
     if kind in ("k", "v") and isinstance(desired, list):
         wanted = json.loads(name)
         for element in desired:
-            same = element == wanted if kind == "v" else isinstance(element, dict) and wanted.items() <= element.items()
-            if same:
+            if element == wanted if kind == "v" else _has_keys(element, wanted):
                 return True, element
     return False, None
+
+
+def _has_keys(element: Any, keys: dict[str, Any]) -> bool:
+    """Whether a list element is the one with these keys; a key it leaves out was defaulted by the server."""
+    return isinstance(element, dict) and all(element.get(key, value) == value for key, value in keys.items())

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from .fields import DnsLabel, DnsName, Resources, Scalar, Seconds, Section, SettingValue, Size, Storage, matching
+from .fields import DnsLabel, DnsName, Resources, Scalar, Seconds, Section, SettingValue, Size, Storage, matching, number_as_text
 
 ZoneSpread = Literal["required", "preferred"]
 SqlName = Annotated[
     str, matching(r"[a-z_][a-z0-9_]{0,62}", "must be lower-case letters, digits and '_', no digit first, at most 63 characters")
+]
+Heap = Annotated[
+    str, BeforeValidator(number_as_text), matching(r"\d+[MG]", "must be a whole number with the unit M or G, for example 512M")
 ]
 TopicName = Annotated[
     str,
@@ -32,7 +35,8 @@ POSTGRESQL_FIXED = (
 KAFKA_FORBIDDEN = (
     "listeners", "advertised.", "broker.", "listener.", "host.name", "port", "inter.broker.listener.name", "sasl.",
     "ssl.", "security.", "password.", "log.dir", "log.dirs", "zookeeper.", "authorizer.", "super.user", "node.id",
-    "process.roles", "controller.", "metadata.log.dir", "cruise.control.metrics.", "prometheus.metrics.reporter.", "cordoned.log.dirs",
+    "process.roles", "controller.", "metadata.log.dir", "cruise.control.metrics.", "prometheus.metrics.reporter.",
+    "cordoned.log.dirs",
 )  # fmt: skip
 KAFKA_ALLOWED = (
     "ssl.cipher.suites", "ssl.protocol", "ssl.enabled.protocols", "ssl.secure.random.implementation",
@@ -153,5 +157,5 @@ class SchemaRegistryConfig(DataService):
     compatibility: Literal["NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"]
     topic: Annotated[str, matching(r"[a-zA-Z0-9._-]{1,249}", "must be letters, digits, '.', '_' and '-', at most 249 characters")]
     topic_replication_factor: int = Field(ge=1, le=9)
-    heap: Annotated[str, matching(r"\d+[MG]", "must be a whole number with the unit M or G, for example 512M")]
+    heap: Heap
     resources: Resources

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 # Suffixes of resource.Quantity,
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _SUFFIX = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -41,7 +41,7 @@ class Section(BaseModel):
 
 def quantity_value(text: str) -> Decimal:
     """The number a Kubernetes quantity stands for (cores, bytes); ValueError when it is none."""
-    match = _QUANTITY.match(text)
+    match = _QUANTITY.fullmatch(text)
     if not match:
         raise ValueError("must be a Kubernetes quantity such as 500m, 2, 512Mi or 100Gi")
     return Decimal(match.group(1)) * _SUFFIX[match.group(2) or ""]
@@ -78,6 +78,8 @@ def _scalar(value: Any) -> Any:
 
 def _cidr(value: str) -> str:
     try:
+        if "/" not in value:
+            raise ValueError("the prefix length is missing")
         ipaddress.ip_network(value, strict=True)
     except ValueError as error:
         raise ValueError(f"must be a network in CIDR form such as 10.0.0.0/16 ({error})") from error

@@ -67,6 +67,8 @@ def _message(entry: Any, model: type[BaseModel], path: tuple[str | int, ...]) ->
         return "is missing and has no default; add it"
     if entry["type"] in ("model_type", "dict_type"):
         return "should be a dictionary"
+    if entry["type"] == "string_type":
+        return "should be text; quote what YAML reads as something else"
     return entry["msg"].removeprefix("Value error, ").replace("Input should", "should")
 
 

@@ -61,7 +61,7 @@ def _networks_apart(cluster: ClusterConfig) -> Iterator[Finding]:
     for index, name in enumerate(names):
         for earlier in names[:index]:
             first, second = networks[earlier], networks[name]
-            if first.version == second.version and first.overlaps(second):
+            if first.overlaps(second):
                 yield ("aegis_cluster", name), f"overlaps {earlier} ({first}); the three networks must be apart"
 
 

@@ -42,8 +42,6 @@ def component() -> Callable[..., Component]:
             "sources": source_list,
             "crds": crds or [],
         }
-        return Component.model_validate(
-            {"name": "demo", "version": "1.2.3", "kubernetes": "any", "artifacts": [artifact]}
-        )
+        return Component.model_validate({"name": "demo", "version": "1.2.3", "kubernetes": "any", "artifacts": [artifact]})
 
     return make

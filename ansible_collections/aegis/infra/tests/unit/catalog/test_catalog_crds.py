@@ -45,11 +45,13 @@ def upstream(*plurals: str) -> dict[str, Any]:
         }
         for p in plurals
     ]
-    return {"apiVersion": "v1", "kind": "List", "items": [*crds, namespace()]}
+    return {"apiVersion": "v1", "kind": "List", "items": [*crds, *others()]}
 
 
-def namespace() -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "operator"}}
+def others() -> list[dict[str, Any]]:
+    """What a manifest has beside CRDs; one object is named like a CRD."""
+    names = {"Namespace": "operator", "ConfigMap": "widgets.example.org"}
+    return [{"apiVersion": "v1", "kind": kind, "metadata": {"name": name}} for kind, name in names.items()]
 
 
 def release(files: dict[str, tuple[bytes, str, list[dict[str, Any]]]]) -> Release:
@@ -75,7 +77,8 @@ def test_upstream_crds_only_and_the_rest_apart(server: Server, tmp_path: Path) -
     crds = component_crds(demo, "demo", store, allow_placeholders=False)
     assert [o["metadata"]["name"] for o in crds.objects] == ["widgets.example.org", "gadgets.example.org"]
     assert (crds.origin, crds.placeholders, crds.reasons) == ("upstream", (), ())
-    assert component_manifests(demo, "demo", store) == [namespace()]
+    assert {o["kind"] for o in crds.objects} == {"CustomResourceDefinition"}
+    assert component_manifests(demo, "demo", store) == others()
 
 
 def test_placeholders_where_allowed_and_the_file_is_unavailable(server: Server, tmp_path: Path) -> None:

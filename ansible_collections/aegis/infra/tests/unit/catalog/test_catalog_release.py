@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from ansible_collections.aegis.infra.plugins.module_utils.catalog import (
     ReleaseError,
     known_releases,
     load_release,
+    manifests,
     parse_manifests,
 )
-from ansible_collections.aegis.infra.plugins.module_utils.catalog.release import UrlSource
+from ansible_collections.aegis.infra.plugins.module_utils.catalog.release import GoModuleSource, UrlSource
 from ansible_collections.aegis.infra.plugins.module_utils.catalog.sources import MirrorSource
 
 RELEASES = Path(__file__).parents[3] / "releases"
@@ -115,8 +117,10 @@ def test_broken_release(tmp_path: Path, old: str, new: str, message: str) -> Non
 
 @pytest.mark.parametrize("name", ["2.0", "../1.0", ""])
 def test_unknown_release_lists_those_there_are(tmp_path: Path, name: str) -> None:
+    small(tmp_path)
+    (tmp_path / "releases").mkdir()
     with pytest.raises(ReleaseError, match=r"there is 1\.0"):
-        load_release(name, small(tmp_path))
+        load_release(name, small(tmp_path / "releases"))
 
 
 def test_supported_kubernetes() -> None:
@@ -138,12 +142,14 @@ def test_strimzi_hop_of_3_0() -> None:
 
 @pytest.mark.parametrize(("component", "artifact"), ARTIFACTS)
 def test_artifact_can_be_had_from_upstream(component: Component, artifact: Artifact) -> None:
-    """The model demands digest, a source and unique names; releases also state the size and trust no plain HTTP."""
+    """The model demands digest, a source and unique names; releases also state the size and name tags over https."""
     assert artifact.size
     assert artifact.crds
     urls = [source.url for source in artifact.sources if isinstance(source, UrlSource)]
+    modules = [source.go_module for source in artifact.sources if isinstance(source, GoModuleSource)]
     assert urls
-    assert all(url.startswith("https://") and component.version in url for url in urls)
+    assert all(re.match(rf"https://.*/v?{re.escape(component.version)}/", url) for url in urls)
+    assert all(module.endswith(f"@v{component.version}") for module in modules)
 
 
 @pytest.mark.skipif(not MIRROR, reason="AEGIS_ARTIFACT_MIRROR is not set")
@@ -162,6 +168,14 @@ def test_artifact_is_what_the_release_says(component: Component, artifact: Artif
             names = spec["names"]
             found.add((names["kind"], spec["group"], names["plural"], spec["scope"], served, storage))
     assert {(c.kind, c.group, c.plural, c.scope, c.versions, c.storage) for c in artifact.crds} == found
+
+
+@pytest.mark.skipif(not MIRROR or manifests.C_LOADER is None, reason="AEGIS_ARTIFACT_MIRROR is not set, or no libyaml")
+@pytest.mark.parametrize(("component", "artifact"), ARTIFACTS)
+def test_both_loaders_read_the_same(component: Component, artifact: Artifact) -> None:
+    data = MirrorSource(MIRROR, component).fetch(artifact)
+    in_python = parse_manifests(data, artifact.name, manifests.PYTHON_LOADER)
+    assert in_python == parse_manifests(data, artifact.name, manifests.C_LOADER or manifests.LOADER)
 
 
 def test_digests_are_unique() -> None:

@@ -38,9 +38,7 @@ def fetch(store: ArtifactStore, component: Component) -> bytes:
     return store.fetch(component, component.artifacts[0])
 
 
-def test_mirror_is_asked_first_and_the_cache_before_it(
-    server: Server, component: MakeComponent, tmp_path: Path
-) -> None:
+def test_mirror_is_asked_first_and_the_cache_before_it(server: Server, component: MakeComponent, tmp_path: Path) -> None:
     server.files = {IN_MIRROR: GOOD, "/upstream": GOOD}
     demo = component(GOOD, [{"url": f"{server.url}/upstream"}])
     store = ArtifactStore(tmp_path / "cache", mirror=server.url)
@@ -49,9 +47,7 @@ def test_mirror_is_asked_first_and_the_cache_before_it(
     assert server.requests == [IN_MIRROR]
 
 
-def test_mirror_directory_from_the_environment(
-    component: MakeComponent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mirror_directory_from_the_environment(component: MakeComponent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "mirror" / "demo" / "1.2.3" / "demo.yaml"
     file.parent.mkdir(parents=True)
     file.write_bytes(GOOD)

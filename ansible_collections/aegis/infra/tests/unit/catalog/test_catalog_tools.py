@@ -34,14 +34,12 @@ def script(path: Path, text: str) -> Path:
 
 
 @needs_go
-def test_go_module_is_downloaded_once_whatever_go_mod_is_around(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_go_module_is_downloaded_once_whatever_go_mod_is_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real module from the Go module proxy, from inside a folder whose go.mod is broken."""
     log = tmp_path / "log"
     script(tmp_path / "bin" / "go", f'echo "$@" >> {log}\nexec {sources.find_go()} "$@"\n')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("GOFLAGS", "-mod=vendor")
+    monkeypatch.setenv("GOFLAGS", "-modfile=other.mod")
     (tmp_path / "go.mod").write_text("this is no go.mod\n")
     monkeypatch.chdir(tmp_path)
     licence = sources.GoModuleSource(MODULE, "LICENSE").fetch(ANY)
