@@ -12,6 +12,7 @@ import (
 	"k8s.io/component-base/version"
 
 	"github.com/aegis/infra/tools/devcluster/internal/config"
+	rules "github.com/aegis/infra/tools/devcluster/internal/simulator"
 )
 
 const (
@@ -61,6 +62,10 @@ func LinkedVersion() string { return strings.TrimPrefix(version.Get().GitVersion
 func Up(ctx context.Context, dir string, settings *config.Config, dryRun bool, report func(string)) (*Result, error) {
 	if settings.KubernetesVersion != LinkedVersion() {
 		return nil, fmt.Errorf("kubernetes_version %s is not available; this program has: %s", settings.KubernetesVersion, LinkedVersion())
+	}
+	// A mistake in a rule is told now, not in the simulator's log.
+	if _, err := rules.LoadRules(settings.Simulation); err != nil {
+		return nil, err
 	}
 	open := OpenLocked
 	if dryRun {

@@ -16,7 +16,7 @@ import yaml
 from ..conftest import PROJECT, Devcluster, PlaybookRun, run_playbook
 
 # Nothing but loopback answers: what a machine without a network sees.
-NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")} | {
+NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9") | {
     "no_proxy": "127.0.0.1,localhost",
     "NO_PROXY": "127.0.0.1,localhost",
     "GOPROXY": "off",

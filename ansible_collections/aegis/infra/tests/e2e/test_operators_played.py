@@ -10,7 +10,9 @@ from .conftest import Platform
 
 
 def simulation(**operators: dict[str, Any]) -> str:
-    return json.dumps({"aegis_cluster": {"simulation": {"operators": {name.replace("_", "-"): how for name, how in operators.items()}}}})
+    return json.dumps(
+        {"aegis_cluster": {"simulation": {"operators": {name.replace("_", "-"): how for name, how in operators.items()}}}}
+    )
 
 
 def test_a_failing_operator_ends_the_run_early_with_the_reason(platform: Platform) -> None:
@@ -44,7 +46,9 @@ def test_a_slow_operator_shows_progress(platform: Platform) -> None:
     platform.cluster.kubectl("delete", "cluster.postgresql.cnpg.io", "aegis-postgresql", "-n", "aegis-data", "--wait=true")
     try:
         run = platform.play("site.yml", "-e", simulation(cloudnative_pg={"delay": "12s"})).ok()
-        waiting = [line for line in run.output.splitlines() if "waiting" in line and "Cluster aegis-data/aegis-postgresql" in line]
+        waiting = [
+            line for line in run.output.splitlines() if "waiting" in line and "Cluster aegis-data/aegis-postgresql" in line
+        ]
         assert len(waiting) >= 2, run.output
     finally:
         platform.play("site.yml").ok()

@@ -23,7 +23,10 @@ def versions(platform: Platform) -> dict[str, str]:
         "scheduledbackups,objectstores,redisclusters,kafkas,kafkanodepools,kafkatopics,podmonitors,customresourcedefinitions"
     )
     items = json.loads(platform.cluster.kubectl("get", kinds, "--all-namespaces", "-o", "json"))["items"]
-    return {f"{i['kind']} {i['metadata'].get('namespace', '')}/{i['metadata']['name']}": i["metadata"]["resourceVersion"] for i in items}
+    return {
+        f"{i['kind']} {i['metadata'].get('namespace', '')}/{i['metadata']['name']}": i["metadata"]["resourceVersion"]
+        for i in items
+    }
 
 
 def test_first_run_builds_everything_and_says_where(platform: Platform) -> None:
@@ -50,7 +53,9 @@ def test_every_custom_resource_is_ready(platform: Platform) -> None:
     assert get("poolers.postgresql.cnpg.io", "postgresql", "aegis-data")["status"]["phase"] == "active"
     assert get("redisclusters", "aegis-redis", "aegis-data")["status"]["state"] == "Ready"
     kafka = get("kafkas", "aegis-kafka", "aegis-data")
-    assert {"type": "Ready", "status": "True"}.items() <= next(c for c in kafka["status"]["conditions"] if c["type"] == "Ready").items()
+    assert {"type": "Ready", "status": "True"}.items() <= next(
+        c for c in kafka["status"]["conditions"] if c["type"] == "Ready"
+    ).items()
     assert len(get("kafkanodepools", "combined", "aegis-data")["status"]["nodeIds"]) == 3
 
 
@@ -198,7 +203,9 @@ def rendered(output: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 def test_inventory_and_command_line_reach_the_manifests(platform: Platform, inventory: MakeInventory, tmp_path: Any) -> None:
     """On a state folder without a cluster, so that the whole of every object is in the diff."""
-    by_inventory = platform.play("data.yml", "--check", "--diff", f"-e aegis_state_dir={tmp_path}", inventory=inventory(OVERRIDES))
+    by_inventory = platform.play(
+        "data.yml", "--check", "--diff", f"-e aegis_state_dir={tmp_path}", inventory=inventory(OVERRIDES)
+    )
     by_command = platform.play("data.yml", "--check", "--diff", f"-e aegis_state_dir={tmp_path}", "-e", json.dumps(OVERRIDES))
     for run in (by_inventory, by_command):
         objects = rendered(run.ok().output)
@@ -207,7 +214,10 @@ def test_inventory_and_command_line_reach_the_manifests(platform: Platform, inve
         config = objects["ConfigMap", "aegis-redis-config"]["data"]["redis-additional.conf"]
         assert "maxmemory 256mb" in config
         assert "save 600 1" in config
-        assert [listener["name"] for listener in objects["Kafka", "aegis-kafka"]["spec"]["kafka"]["listeners"]] == ["plain", "tls"]
+        assert [listener["name"] for listener in objects["Kafka", "aegis-kafka"]["spec"]["kafka"]["listeners"]] == [
+            "plain",
+            "tls",
+        ]
         env = objects["Deployment", "schema-registry"]["spec"]["template"]["spec"]["containers"][0]["env"]
         assert {"name": "SCHEMA_REGISTRY_SCHEMA_COMPATIBILITY_LEVEL", "value": "FULL"} in env
 

@@ -64,7 +64,20 @@ def test_an_expired_certificate(platform: Platform, inventory: MakeInventory, tm
     pki = next(path.parent for path in platform.cluster.state.rglob("ca.crt") if (path.parent / "ca.key").exists())
     key, request, certificate = tmp_path / "key", tmp_path / "csr", tmp_path / "crt"
     subprocess.run(
-        ["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", "/O=system:masters/CN=old"],
+        [
+            "openssl",
+            "req",
+            "-new",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            request,
+            "-subj",
+            "/O=system:masters/CN=old",
+        ],
         check=True,
         capture_output=True,
     )
@@ -147,8 +160,12 @@ def test_a_mirror_gives_every_definition_and_placeholders_are_replaced(bare: Dev
     run = run_playbook("operators.yml", state=bare.folder, environment=without_network(tmp_path / "cache", Path(MIRROR))).ok()
     assert "placeholder" not in run.output
     crds = json.loads(bare.kubectl("get", "crd", "-o", "json"))["items"]
-    assert not [crd["metadata"]["name"] for crd in crds if "aegis.infra/placeholder" in (crd["metadata"].get("annotations") or {})]
-    again = run_playbook("operators.yml", state=bare.folder, environment=without_network(tmp_path / "cache", tmp_path / "none")).ok()
+    assert not [
+        crd["metadata"]["name"] for crd in crds if "aegis.infra/placeholder" in (crd["metadata"].get("annotations") or {})
+    ]
+    again = run_playbook(
+        "operators.yml", state=bare.folder, environment=without_network(tmp_path / "cache", tmp_path / "none")
+    ).ok()
     assert again.recap["changed"] == 0, "the cache did not give what the mirror gave"
 
 

@@ -135,7 +135,9 @@ class Client:
             try:
                 return await self._send(method, url, content, headers | authorization)
             except ApiError as error:
-                renewed = await self._authorization(authorization.get("Authorization", "")) if error.status == 401 else authorization
+                renewed = (
+                    await self._authorization(authorization.get("Authorization", "")) if error.status == 401 else authorization
+                )
                 if renewed == authorization:
                     raise
                 return await self._send(method, url, content, headers | renewed)
