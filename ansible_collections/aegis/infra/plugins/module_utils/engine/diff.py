@@ -52,7 +52,18 @@ def as_text(obj: Object | None) -> str:
     if part["kind"] == "CustomResourceDefinition":
         for version in part["spec"]["versions"]:
             version["schema"] = f"(schema {_digest(version.get('schema'))})"
-    return yaml.safe_dump(part, sort_keys=True, allow_unicode=True)
+    return yaml.dump(part, Dumper=_ReadableDumper, sort_keys=True, allow_unicode=True)
+
+
+class _ReadableDumper(yaml.SafeDumper):
+    """Writes text of several lines as a block, so that a diff shows the line that differs."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_ReadableDumper.add_representer(str, _text)
 
 
 def changed_paths(before: Object | None, after: Object | None) -> list[str]:
