@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -192,15 +193,37 @@ func (c *Cluster) choosePorts() (bool, error) {
 				continue
 			}
 		}
-		listener, err := listen(0)
+		listener, err := listenAnywhere()
 		if err != nil {
-			return false, fmt.Errorf("no free port on 127.0.0.1: %w", err)
+			return false, err
 		}
 		open = append(open, listener)
 		c.state.Ports[purpose] = listener.Addr().(*net.TCPAddr).Port
 		changed = true
 	}
 	return changed, nil
+}
+
+// Ports are taken from below the range that the kernel gives to outgoing connections (32768 and up on Linux): a
+// client that keeps trying to reach a restarting server could otherwise be given the server's own port, connect to
+// itself, and keep the server from listening again.
+const (
+	firstPort    = 20000
+	lastPort     = 32000
+	portAttempts = 200
+)
+
+// listenAnywhere listens on a free port.
+func listenAnywhere() (net.Listener, error) {
+	var last error
+	for range portAttempts {
+		listener, err := listen(firstPort + rand.IntN(lastPort-firstPort))
+		if err == nil {
+			return listener, nil
+		}
+		last = err
+	}
+	return nil, fmt.Errorf("no free port on 127.0.0.1 from %d to %d: %w", firstPort, lastPort, last)
 }
 
 func listen(port int) (net.Listener, error) {

@@ -24,6 +24,7 @@ from ansible_collections.aegis.infra.plugins.module_utils.model.environment impo
     InvalidEnvironment,
     load_environment,
 )
+from ansible_collections.aegis.infra.plugins.module_utils.model.problems import Problem, problem_at
 
 COLLECTION = Path(__file__).resolve().parents[2]
 RELEASES = COLLECTION / "releases"
@@ -37,13 +38,20 @@ def load_platform(task_vars: dict[str, Any], templar: Any) -> tuple[Environment,
             "of ansible.cfg (the project's own ansible.cfg has it; are you in the project's folder?)"
         )
     variables = {name: templar.template(value) for name, value in task_vars.items() if name.startswith(PREFIX)}
+    problems: list[Problem] = []
+    minors: list[str] = []
     try:
         release = load_release(str(variables.get("aegis_release", "")), RELEASES)
         minors = list(release.kubernetes.supported)
+    except ReleaseError as error:
+        problems.append(problem_at(variables, ("aegis_release",), str(error)))
+    try:
         load_environment(variables, minors)  # with Ansible's tagged values, so that problems name file and line
-        return load_environment(plain(variables), minors), release
-    except (InvalidEnvironment, ReleaseError) as error:
-        raise AnsibleActionFail(str(error)) from error
+    except InvalidEnvironment as error:
+        problems += error.problems
+    if problems:
+        raise AnsibleActionFail(str(InvalidEnvironment(problems)))
+    return load_environment(plain(variables), minors), release
 
 
 def plain(value: Any) -> Any:

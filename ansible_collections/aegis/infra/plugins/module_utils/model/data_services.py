@@ -24,19 +24,19 @@ TopicName = Annotated[
     ),
 ]
 
-# Settings that an operator owns: writing them would be refused by its webhook or dropped without a
-# word. An entry ending in a separator is a prefix.
+# Settings that an operator owns, as patterns: writing them would be refused by its webhook or dropped
+# without a word.
 # PostgreSQL: pkg/postgres/configuration.go of CloudNativePG 1.30 (FixedConfigurationParameters).
 POSTGRESQL_FIXED = (
-    "ssl", "ssl_", "archive_mode", "archive_command", "port", "listen_addresses", "log_directory", "logging_collector",
-    "shared_preload_libraries", "hot_standby", "unix_socket_", "recovery_", "synchronous_standby_names", "cluster_name",
+    "ssl", "ssl_*", "archive_mode", "archive_command", "port", "listen_addresses", "log_directory", "logging_collector",
+    "shared_preload_libraries", "hot_standby", "unix_socket_*", "recovery_*", "synchronous_standby_names", "cluster_name",
 )  # fmt: skip
 # Kafka: KafkaClusterSpec.java of Strimzi 1.2 (FORBIDDEN_PREFIXES and its exceptions).
 KAFKA_FORBIDDEN = (
-    "listeners", "advertised.", "broker.", "listener.", "host.name", "port", "inter.broker.listener.name", "sasl.",
-    "ssl.", "security.", "password.", "log.dir", "log.dirs", "zookeeper.", "authorizer.", "super.user", "node.id",
-    "process.roles", "controller.", "metadata.log.dir", "cruise.control.metrics.", "prometheus.metrics.reporter.",
-    "cordoned.log.dirs",
+    "listeners*", "advertised.*", "broker.*", "listener.*", "host.name*", "port*", "inter.broker.listener.name*", "sasl.*",
+    "ssl.*", "security.*", "password.*", "log.dir*", "zookeeper.*", "authorizer.*", "super.user*", "node.id*",
+    "process.roles*", "controller.*", "metadata.log.dir*", "cruise.control.metrics.*", "prometheus.metrics.reporter.*",
+    "cordoned.log.dirs*",
 )  # fmt: skip
 KAFKA_ALLOWED = (
     "ssl.cipher.suites", "ssl.protocol", "ssl.enabled.protocols", "ssl.secure.random.implementation",
@@ -45,7 +45,7 @@ KAFKA_ALLOWED = (
     "broker.heartbeat.interval.ms", "controller.socket.timeout.ms",
 )  # fmt: skip
 # Redis: what the operator writes itself.
-REDIS_FIXED = ("cluster-", "port", "bind", "requirepass", "masterauth", "dir", "tls-", "aclfile")
+REDIS_FIXED = ("cluster-*", "port", "bind", "requirepass", "masterauth", "dir", "tls-*", "aclfile")
 
 
 class DataService(Section):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 from .cluster import ClusterConfig, Provider
@@ -48,7 +49,7 @@ def cross_check(valid: dict[str, Any], kubernetes_minors: list[str]) -> list[Fin
 
 def _supported_kubernetes(cluster: ClusterConfig, minors: list[str]) -> Iterator[Finding]:
     minor = ".".join(cluster.kubernetes_version.split(".")[:2])
-    if minor not in minors:
+    if minors and minor not in minors:
         yield (
             ("aegis_cluster", "kubernetes_version"),
             f"is not supported by this release; supported: {', '.join(minors)}",
@@ -197,9 +198,9 @@ def _resources(variable: str, keys: Path, resources: Any) -> Iterator[Finding]:
 def _owned(
     path: Path, settings: Iterable[str], owned: tuple[str, ...], allowed: tuple[str, ...], owner: str
 ) -> Iterator[Finding]:
-    """Settings that `owner` writes itself. An entry of `owned` that ends in a separator is a prefix."""
+    """Settings that `owner` writes itself: those that match a pattern of `owned`."""
     for key in settings:
-        if key not in allowed and any(key == entry or (entry[-1] in "._-" and key.startswith(entry)) for entry in owned):
+        if key not in allowed and any(fnmatchcase(key, pattern) for pattern in owned):
             yield (*path, key), f"is set by {owner} itself; remove it"
 
 

@@ -213,7 +213,7 @@ VALID = {
     "connections to the last one": "aegis_postgresql: {parameters: {max_connections: 85}}",
     "shared_buffers equal to the memory": "aegis_postgresql: {parameters: {shared_buffers: 512MB}}",
     "maxmemory that leaves a tenth": "aegis_redis: {config: {maxmemory: 460mb}}",
-    "settings that Strimzi leaves to us": "aegis_kafka: {config: {ssl.cipher.suites: TLS_AES_256_GCM_SHA384, portal: 1}}",
+    "settings that Strimzi leaves to us": "aegis_kafka: {config: {ssl.cipher.suites: TLS_AES_256_GCM_SHA384}}",
     "one broker and nothing that wants more": (
         "aegis_kafka:\n  replicas: 1\n  topics: []\n"
         "  config: {default.replication.factor: 1, min.insync.replicas: 1, offsets.topic.replication.factor: 1,\n"
