@@ -6,8 +6,15 @@ set -euo pipefail
 venv=${1:?usage: setup.sh VENV}
 cd "$(dirname "$0")/.."
 
-python=$(command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3 || true)
-if [ -z "$python" ] || ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'; then
+# A name on the PATH is not enough: version managers put names there that run nothing.
+python=
+for candidate in python3 python3.13 python3.12 python3.11; do
+  if "$candidate" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
+    python=$candidate
+    break
+  fi
+done
+if [ -z "$python" ]; then
   echo "setup: Python 3.11, 3.12 or 3.13 is needed, with the venv module" >&2
   exit 1
 fi
