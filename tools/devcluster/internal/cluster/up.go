@@ -20,7 +20,7 @@ const (
 	startTimeout = 2 * time.Minute
 	// answerTimeout is how long a running component may stay silent before it is restarted.
 	answerTimeout = 10 * time.Second
-	stopGrace     = 10 * time.Second
+	stopGrace     = 4 * time.Second
 )
 
 // Result is what a changing command prints.
@@ -230,20 +230,23 @@ func (c *Cluster) planResources(do *changes) {
 
 // ensureProcesses starts what does not run and restarts what runs with old settings or does not answer.
 func (c *Cluster) ensureProcesses(ctx context.Context, do *changes) error {
-	program, err := os.Executable()
+	stopped, err := c.stopStale()
 	if err != nil {
 		return err
 	}
 	var started []component
 	for _, comp := range c.components() {
-		action, err := c.ensureProcess(comp, program)
-		if err != nil {
-			return err
-		}
-		if action == "" {
+		if c.state.Processes[comp.name].Alive() {
 			continue
 		}
-		do.note(action + " " + comp.name)
+		if err := c.start(comp); err != nil {
+			return err
+		}
+		if stopped[comp.name] {
+			do.note("restarted " + comp.name)
+		} else {
+			do.note("started " + comp.name)
+		}
 		// The others give up when they find no API server, and it when it finds no etcd. The rest start together.
 		if comp.name == etcd || comp.name == apiServer {
 			if err := c.waitHealthy(ctx, comp); err != nil {
@@ -261,19 +264,25 @@ func (c *Cluster) ensureProcesses(ctx context.Context, do *changes) error {
 	return nil
 }
 
-// ensureProcess returns "started", "restarted" or "" when the process was fine.
-func (c *Cluster) ensureProcess(comp component, program string) (string, error) {
-	process := c.state.Processes[comp.name]
-	if !process.Alive() {
-		return "started", c.start(comp)
+// stopStale stops the processes to be restarted, those that use others first, as an open connection
+// holds up the end of the one it leads to.
+func (c *Cluster) stopStale() (map[string]bool, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
-	if process.Fingerprint == c.fingerprint(comp, program) && c.answers(comp) {
-		return "", nil
+	stopped := map[string]bool{}
+	for _, comp := range slices.Backward(c.components()) {
+		process := c.state.Processes[comp.name]
+		if !process.Alive() || process.Fingerprint == c.fingerprint(comp, program) && c.answers(comp) {
+			continue
+		}
+		if err := process.Stop(false, stopGrace); err != nil {
+			return nil, fmt.Errorf("%s: %w", comp.name, err)
+		}
+		stopped[comp.name] = true
 	}
-	if err := process.Stop(false, stopGrace); err != nil {
-		return "", err
-	}
-	return "restarted", c.start(comp)
+	return stopped, nil
 }
 
 // answers gives a running component some time, as it may just be starting.

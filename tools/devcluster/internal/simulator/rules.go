@@ -120,6 +120,9 @@ func (r *Rule) compile(define string) error {
 		partWhen: r.When, partChildren: r.Children, partWait: r.Wait,
 		partProgress: r.Progress, partReady: r.Ready, partFailure: r.Failure,
 	} {
+		if root.Lookup(name) != nil {
+			return fmt.Errorf("define may not name a template %q: that is a part of every rule", name)
+		}
 		if _, err := root.New(name).Parse(text); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -69,7 +70,9 @@ class ActionModule(ActionBase):
 
     def _stream(self, command: list[str]) -> str:
         """Run a command, showing what it says while it works; returns its standard output."""
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        # A Go that `make setup` installed lies beside the Python that runs this.
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
             last: list[str] = []
             teller = threading.Thread(target=self._tell, args=(process.stderr, last))
             teller.start()
