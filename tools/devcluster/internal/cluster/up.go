@@ -201,7 +201,7 @@ func (c *Cluster) plan(ctx context.Context, do *changes) error {
 			do.note("restarted " + comp.name)
 		}
 	}
-	if c.healthy(c.apiServer()) {
+	if c.state.Ports[portAPIServer] != 0 && c.healthy(c.apiServer()) {
 		return c.ensureResources(ctx, do)
 	}
 	if !c.Exists() {
@@ -234,26 +234,41 @@ func (c *Cluster) ensureProcesses(ctx context.Context, do *changes) error {
 	if err != nil {
 		return err
 	}
-	var started []component
-	for _, comp := range c.components() {
-		if c.state.Processes[comp.name].Alive() {
-			continue
-		}
-		if err := c.start(comp); err != nil {
+	// The API server gives up when it finds no etcd, and the others when they find no API server.
+	for _, name := range []string{etcd, apiServer} {
+		if err := c.ensureStarted(ctx, do, stopped, name); err != nil {
 			return err
 		}
-		if stopped[comp.name] {
-			do.note("restarted " + comp.name)
-		} else {
-			do.note("started " + comp.name)
-		}
-		// The others give up when they find no API server, and it when it finds no etcd. The rest start together.
-		if comp.name == etcd || comp.name == apiServer {
-			if err := c.waitHealthy(ctx, comp); err != nil {
-				return err
-			}
+	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	// KWOK and the simulator can do nothing without it.
+	if err := ensureRights(ctx, client, do); err != nil {
+		return err
+	}
+	return c.ensureStarted(ctx, do, stopped, controllerManager, scheduler, kwok, simulator)
+}
+
+// ensureStarted starts those of the components that do not run and waits until they are ready.
+func (c *Cluster) ensureStarted(ctx context.Context, do *changes, stopped map[string]bool, names ...string) error {
+	var started []component
+	for _, comp := range c.components() {
+		if !slices.Contains(names, comp.name) {
 			continue
 		}
+		action, err := c.ensureRunning(comp)
+		if err != nil {
+			return err
+		}
+		switch {
+		case action == "":
+			continue
+		case stopped[comp.name]:
+			action = "restarted"
+		}
+		do.note(action + " " + comp.name)
 		started = append(started, comp)
 	}
 	for _, comp := range started {
@@ -264,7 +279,22 @@ func (c *Cluster) ensureProcesses(ctx context.Context, do *changes) error {
 	return nil
 }
 
-// stopStale stops the processes to be restarted, those that use others first, as an open connection
+// ensureRunning returns "started", "restarted" for a process that did not answer, or "" for a good one.
+func (c *Cluster) ensureRunning(comp component) (string, error) {
+	process := c.state.Processes[comp.name]
+	if !process.Alive() {
+		return "started", c.start(comp)
+	}
+	if c.answers(comp) {
+		return "", nil
+	}
+	if err := process.Stop(false, stopGrace); err != nil {
+		return "", fmt.Errorf("%s: %w", comp.name, err)
+	}
+	return "restarted", c.start(comp)
+}
+
+// stopStale stops the processes that run with old settings, those that use others first, as an open connection
 // holds up the end of the one it leads to.
 func (c *Cluster) stopStale() (map[string]bool, error) {
 	program, err := os.Executable()
@@ -274,7 +304,7 @@ func (c *Cluster) stopStale() (map[string]bool, error) {
 	stopped := map[string]bool{}
 	for _, comp := range slices.Backward(c.components()) {
 		process := c.state.Processes[comp.name]
-		if !process.Alive() || process.Fingerprint == c.fingerprint(comp, program) && c.answers(comp) {
+		if !process.Alive() || process.Fingerprint == c.fingerprint(comp, program) {
 			continue
 		}
 		if err := process.Stop(false, stopGrace); err != nil {
@@ -301,9 +331,6 @@ func (c *Cluster) answers(comp component) bool {
 func (c *Cluster) ensureResources(ctx context.Context, do *changes) error {
 	client, err := c.client()
 	if err != nil {
-		return err
-	}
-	if err := ensureRights(ctx, client, do); err != nil {
 		return err
 	}
 	if err := c.ensureStorage(ctx, client, do); err != nil {

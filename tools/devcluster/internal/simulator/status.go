@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -67,5 +68,9 @@ func (e *engine) writeStatus(ctx context.Context, kind *watched, object *unstruc
 	}
 	_, err = e.client.Resource(kind.resource).Namespace(object.GetNamespace()).
 		Patch(ctx, object.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager}, subresources...)
+	if apierrors.IsNotFound(err) {
+		// It was deleted meanwhile.
+		return false, nil
+	}
 	return err == nil, err
 }
