@@ -230,7 +230,10 @@ func (c *Cluster) fingerprint(comp component, program string) string {
 }
 
 // start runs a component. The caller waits for it to be ready.
-func (c *Cluster) start(comp component) error {
+func (c *Cluster) start(ctx context.Context, comp component) error {
+	if comp.name == kwok {
+		c.releaseNodes(ctx)
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return err

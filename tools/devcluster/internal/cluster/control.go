@@ -143,7 +143,7 @@ func (c *Cluster) stop(comp component, kill bool, do *changes) error {
 }
 
 func (c *Cluster) startAndWait(ctx context.Context, comp component) error {
-	if err := c.start(comp); err != nil {
+	if err := c.start(ctx, comp); err != nil {
 		return err
 	}
 	return c.waitHealthy(ctx, comp)

@@ -271,3 +271,17 @@ func nodeUsable(node *corev1.Node) bool {
 	}
 	return false
 }
+
+// releaseNodes deletes the leases of the nodes. KWOK plays the pods of a node only while it holds its lease, and
+// would wait for the lease of its killed predecessor to run out.
+func (c *Cluster) releaseNodes(ctx context.Context) {
+	client, err := c.client()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	// When this fails the pods only start later.
+	_ = client.CoordinationV1().Leases(corev1.NamespaceNodeLease).
+		DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+}

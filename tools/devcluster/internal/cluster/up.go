@@ -258,7 +258,7 @@ func (c *Cluster) ensureStarted(ctx context.Context, do *changes, stopped map[st
 		if !slices.Contains(names, comp.name) {
 			continue
 		}
-		action, err := c.ensureRunning(comp)
+		action, err := c.ensureRunning(ctx, comp)
 		if err != nil {
 			return err
 		}
@@ -280,10 +280,10 @@ func (c *Cluster) ensureStarted(ctx context.Context, do *changes, stopped map[st
 }
 
 // ensureRunning returns "started", "restarted" for a process that did not answer, or "" for a good one.
-func (c *Cluster) ensureRunning(comp component) (string, error) {
+func (c *Cluster) ensureRunning(ctx context.Context, comp component) (string, error) {
 	process := c.state.Processes[comp.name]
 	if !process.Alive() {
-		return "started", c.start(comp)
+		return "started", c.start(ctx, comp)
 	}
 	if c.answers(comp) {
 		return "", nil
@@ -291,7 +291,7 @@ func (c *Cluster) ensureRunning(comp component) (string, error) {
 	if err := process.Stop(false, stopGrace); err != nil {
 		return "", fmt.Errorf("%s: %w", comp.name, err)
 	}
-	return "restarted", c.start(comp)
+	return "restarted", c.start(ctx, comp)
 }
 
 // stopStale stops the processes that run with old settings, those that use others first, as an open connection

@@ -64,6 +64,11 @@ func TestRender(t *testing.T) {
 	if children[1].GetName() != "one-1" || values["ports"] != "1 2" || values["color"] != "red" {
 		t.Errorf("got %v", children[1].Object)
 	}
+	delete(data["spec"].(map[string]any), "size")
+	if _, err := rules[0].renderMap(partReady, data, nothing{}); err == nil || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("a missing field is rendered: %v", err)
+	}
+	data["spec"].(map[string]any)["size"] = int64(2)
 	status, err := rules[0].renderMap(partReady, data, nothing{})
 	if err != nil || status["size"] != int64(2) {
 		t.Errorf("got %v, %v", status, err)

@@ -64,6 +64,9 @@ func (r *Rule) render(part string, data map[string]any, source lookups) (string,
 	if err := templates.ExecuteTemplate(&out, part, data); err != nil {
 		return "", err
 	}
+	if strings.Contains(out.String(), "<no value>") {
+		return "", fmt.Errorf("%s of %s uses a field that is missing; `at` takes a fallback:\n%s", part, r.Kind, out.String())
+	}
 	return strings.TrimSpace(out.String()), nil
 }
 

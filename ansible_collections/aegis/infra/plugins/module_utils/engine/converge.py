@@ -22,6 +22,8 @@ from .readiness import HealthRule
 from .waiting import NotReady, Progress, Waiter
 
 FIELD_MANAGER = "aegis.infra"
+_DISCOVERY_PATIENCE = 60.0
+_DISCOVERY_PAUSE = 0.2
 # Tools in people's hands: what they changed on our objects is drift. Controllers are not among them.
 PEOPLE = (
     "kubectl*",
@@ -244,8 +246,22 @@ class _Run:
     async def _foundations_ready(self, component: Component, outcomes: list[Outcome], result: ComponentResult) -> None:
         """Definitions are established and namespaces active before anything in them is sent."""
         await self._wait(component, outcomes, (), result)
-        if any(outcome.changed and outcome.ref.kind == "CustomResourceDefinition" for outcome in outcomes):
+        defined = [outcome.live for outcome in outcomes if outcome.changed and outcome.ref.kind == "CustomResourceDefinition"]
+        if defined and not result.failures:
+            await self._discover([crd for crd in defined if crd])
+
+    async def _discover(self, definitions: list[Object]) -> None:
+        """Learn the kinds of new definitions. The server lists them only some time after it calls them established."""
+        wanted = [resource for crd in definitions for resource in resources_of_crd(crd)]
+        deadline = time.monotonic() + _DISCOVERY_PATIENCE
+        while True:
             await self.discovery.refresh(self.client)
+            missing = [resource for resource in wanted if self.discovery.find(resource.api_version, resource.kind) is None]
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                raise EngineError(f"{missing[0].plural} is established, but the API server does not serve it; run again")
+            await asyncio.sleep(_DISCOVERY_PAUSE)
 
     async def _wait(
         self, component: Component, outcomes: list[Outcome], others: tuple[Ref, ...], result: ComponentResult
