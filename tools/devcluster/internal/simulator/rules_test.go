@@ -100,11 +100,12 @@ func TestSettingsOfTheCluster(t *testing.T) {
 
 func TestMistakesInRulesAreFoundWhenLoading(t *testing.T) {
 	for old, change := range map[string][2]string{
-		"delay: 2s":     {"dely: 2s", `"dely"`},
-		"{{- end }}\n":  {"\n", "unexpected EOF"},
-		"until (int":    {"untill (int", `"untill"`},
-		"operator: x":   {"", "operator is missing"},
-		"  - kind: Thi": {"  - when: Thi", "kind is missing"},
+		"delay: 2s":      {"dely: 2s", `"dely"`},
+		"{{- end }}\n":   {"\n", "unexpected EOF"},
+		"until (int":     {"untill (int", `"untill"`},
+		"operator: x":    {"", "operator is missing"},
+		`define "ports"`: {`define "ready"`, `"ready"`},
+		"  - kind: Thi":  {"  - when: Thi", "kind is missing"},
 	} {
 		_, err := LoadRules(writeRule(t, strings.Replace(example, old, change[0], 1)))
 		if err == nil || !strings.Contains(err.Error(), change[1]) {
